@@ -27,7 +27,8 @@ KINDS = {
 }
 TOGETHER = 100
 
-# Each try has a source port of its own: conntrack must not take it for an earlier one.
+# Each try has a source port of its own: conntrack must not take it for an earlier one of the same
+# test, and forgets those of others.
 source_ports = cycle(range(10_000, 60_000))
 
 

@@ -21,6 +21,7 @@ def namespaces() -> Iterator[Cluster]:
 def cluster(namespaces: Cluster) -> Iterator[Cluster]:
     """The small cluster, as it was made; a test that leaves anything on its node fails for it."""
     yield namespaces
+    namespaces.forget_connections()
     remains = namespaces.remains()
     if remains:
         namespaces.clear()

@@ -20,7 +20,7 @@ from tests.kernel.ipvs.netlink import own_namespace
 from tests.kernel.nursery import Run, nursery
 from tests.kernel.tools import FailingTools
 
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 60
 LONGEST_LINE = 3000
 TOOL_SECONDS = 3.0
 """How long a tool may take, so that one that hangs is found out soon."""
