@@ -14,8 +14,11 @@ from svcnet.reconciler import Keeper
 
 
 def executor_of(mode: str, variant: Variant | None = None, drain: int = DRAIN) -> Executor[Any]:
-    found = modes.get(mode)
-    given = own_values(found.options, {"variant": variant, "drain": drain})
+    """Return the executor of a mode, which may have a layout behind it, as in ``nftables flat``."""
+    name, _, layout = mode.partition(" ")
+    found = modes.get(name)
+    options = {"variant": variant, "drain": drain, **({"layout": layout} if layout else {})}
+    given = own_values(found.options, options)
     return found.executor(settings=found.settings(given=given))
 
 

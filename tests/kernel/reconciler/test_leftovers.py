@@ -29,6 +29,8 @@ PAIRS: tuple[tuple[tuple[str, Variant], tuple[str, Variant]], ...] = (
     (("iptables", "nft"), ("nftables", "nft")),
     (("iptables", "legacy"), ("nftables", "nft")),
     (("userspace", "nft"), ("nftables", "nft")),
+    (("iptables", "nft"), ("nftables flat", "nft")),
+    (("nftables flat", "nft"), ("iptables", "nft")),
     (("nftables", "nft"), ("iptables", "nft")),
     (("nftables", "nft"), ("iptables", "legacy")),
     (("nftables", "nft"), ("userspace", "nft")),
