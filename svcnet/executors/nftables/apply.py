@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 
 from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
+from svcnet.executors.commits import Commits
 from svcnet.executors.machine import Machine
+from svcnet.executors.netlink import reason
 from svcnet.executors.nftables.commands import NFT, NFTError, load_each
 from svcnet.executors.nftables.dump import TableObservation, all_handles, dump, with_elements
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
 from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.nftables.writer import NFTWriter
+from svcnet.executors.notices import RulesetPart
 from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTChain, NFTTable
@@ -31,7 +35,7 @@ from svcnet.renderers.nftables import (
 from svcnet.words import count_noun
 
 LOOKS = 5
-"""How often all is looked at again while others write."""
+"""How often all is looked at again while others write to the table."""
 
 
 @frozen
@@ -100,20 +104,30 @@ def apply(
 
 
 def _apply_alone(nft: NFT, ruleset: Ruleset, writer: NFTWriter) -> NFTablesReport:
-    """Apply, and again if anybody else has committed meanwhile: what they wrote may be our table.
+    """Apply, and again if others have written meanwhile, in what may be our table.
 
     The report is the one of the first time, with the commits and what is left of all.
     """
-    done: list[NFTablesReport] = []
-    for _ in range(LOOKS):
-        before = nft.generation()
-        done.append(_apply(nft, ruleset, writer))
-        last = done[-1]
-        is_alone = nft.generation() == before + last.commits
-        if is_alone or (len(done) > 1 and last.plan.kind == "none"):
-            commits = sum(each.commits for each in done)
-            return evolve(done[0], commits=commits, left=last.left)
+    before = nft.generation()
+    first = _apply(nft, ruleset, writer)
+    if nft.generation() == before + first.commits:
+        return first
+    commits, total = Commits(nft.machine, partial(_is_in, ruleset.table)), first.commits
+    try:
+        for _ in range(LOOKS):
+            mark = commits.of_others()
+            again = _apply(nft, ruleset, writer)
+            commits.count_own(again.commits)
+            total += again.commits
+            if again.plan.kind == "none" or commits.of_others() == mark:
+                return evolve(first, commits=total, left=again.left)
+    except OSError as error:
+        raise ApplyError(f"nf_tables: {reason(error)}") from None
     raise ApplyError(f"nf_tables: others write table {ruleset.table} as fast as svcnet does")
+
+
+def _is_in(table: NFTTable, place: RulesetPart) -> bool:
+    return (place.family, place.table) == table
 
 
 def _apply(
