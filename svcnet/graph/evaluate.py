@@ -139,8 +139,8 @@ def ways(graph: RuleGraph, packet: Packet, *, address_first: bool = False) -> tu
     """Return every way that `packet` may go, with all that decides it.
 
     Of frontends with one destination each is asked in its turn: one that refuses the packet leaves
-    it to the next. If all of them do, it is refused as :func:`refusing_entry` says, which is what
-    `address_first` is for.
+    it to the next. If all of them do, ranges of sources come first, then cluster IPs, then the rest
+    by Service; with `address_first` addresses come before node ports in that rest.
     """
     where = packet.destination, packet.protocol, packet.port
     claims = entries(graph, *where)
