@@ -197,7 +197,7 @@ $ printf 'apiVersion: v1\\nkind: Service\\nmetadata:\\n  name: web\\n  annotatio
 $ head -c 300000 /dev/zero | tr '\\0' x >> noted.yaml
 $ printf '\\nspec: {clusterIP: 10.96.0.10, ports: [{port: 80}]}\\n' >> noted.yaml
 $ svcnet render noted.yaml
-noted.yaml:5: error: Service default/web: metadata.annotations: have 300004 bytes together; at most 262144 [S214 annotation-size]
+noted.yaml:5: error: Service default/web: metadata.annotations: have 300,004 bytes together; at most 262,144 [S214 annotation-size]
 ```
 """,
         fires=_large_note,
