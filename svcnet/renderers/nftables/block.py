@@ -100,7 +100,7 @@ class NFTablesBlock(Brief):
     @property
     def has_chains(self) -> bool:
         """Whether it has anything but elements."""
-        return any(type(made) is not NFTElement for made in self.made)
+        return bool({*map(type, self.made)} - {NFTElement})
 
     @property
     def objects(self) -> tuple[NFTObject, ...]:

@@ -63,7 +63,13 @@ def recount(before: Ruleset, after: Ruleset, places: Collection[Place]) -> Rules
         were, are = place in before.claims, place in after.claims
         if were != are:
             tally.count(place[0], are - were)
-    for leads, step in ((after.leads(places), 1), (before.leads(places), -1)):
+    # Most changes are of endpoints behind an element that leads to the same bucket.
+    moved = [
+        place
+        for place in places
+        if place[0] in names.LEADING and before.element(place) != after.element(place)
+    ]
+    for leads, step in ((after.leads(moved), 1), (before.leads(moved), -1)):
         for lead in leads.values():
             tally.lead(lead.bucket, step)
     counts = sizes.finish()

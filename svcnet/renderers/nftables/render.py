@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from attrs import evolve
@@ -145,7 +145,7 @@ class _Step:
         chains = {} if old is None else old.chains
         sets = {} if old is None else old.sets
         after = {} if new is None else new.chains
-        is_first = new is not None and self._leads_to_new(chains, new)
+        is_first = new is not None and self._leads_to_any(after.keys() - chains.keys(), new)
         for name, rules in after.items():
             if chains.get(name) != rules:
                 # A chain that is there may be on a packet's way already, and is handed over.
@@ -159,16 +159,15 @@ class _Step:
         gone = [each for each in sets.values() if each.name not in kept]
         self._gone_sets += [NFTEdit("delete", each) for each in gone]
 
-    def _leads_to_new(self, chains: Container[str], block: NFTablesBlock) -> bool:
-        """Return whether packets are to be led to a chain that is not there yet.
+    def _leads_to_any(self, come: Collection[str], block: NFTablesBlock) -> bool:
+        """Return whether packets are to be led to a chain of those that come.
 
         What comes to an address that led nowhere meets what it met before.
         """
-        return any(
-            goal in block.chains and goal not in chains
+        return bool(come) and any(
+            element.value.removeprefix("goto ") in come
             for place, element in block.elements.items()
             if self._are_all_first or self._before.element(place) is not None
-            for goal in [element.value.removeprefix("goto ")]
         )
 
     def elements(self, before: Ruleset, after: Ruleset, places: Iterable[Place]) -> None:
