@@ -185,7 +185,7 @@ warning: no Service of the input is in namespace 'shpo' [S806 empty-namespace]
 ```console
 $ printf 'apiVersion: v1\\nkind: Pod\\nmetadata: {name: web}\\nspec: {containers: [{name: web, env: [{name: LONG, value: x%0200000d}]}]}\\n' 0 > long.yaml
 $ svcnet env long.yaml --pod web --size > sizes
-warning: container web: LONG takes 200007 bytes; no program can be started with more than 131072 in one variable [S807 environment-size]
+warning: container web: LONG takes 200,007 bytes; no program can be started with more than 131,072 in one variable [S807 environment-size]
 ```
 """,
         fires=_long_variables,
