@@ -62,11 +62,11 @@ def test_iptables(benchmark: Any, services: int, variant: Variant) -> None:
 
 @pytest.mark.parametrize("services", SIZES)
 def test_nftables(benchmark: Any, services: int) -> None:
-    """An event takes less than 5 ms of svcnet's CPU at each size; nft's own time is told apart."""
+    """An event takes less than 5 ms of svcnet's CPU at each size, the kernel's told apart."""
     given = "nftables", "layout=kube-proxy", services
     figures = benchmark.pedantic(measured, given, rounds=1, iterations=1)
     report(benchmark, "nftables, as kube-proxy", services, figures)
-    holds(figures)
+    holds(figures, by_netlink=True)
 
 
 def test_nftables_flat(benchmark: Any) -> None:
@@ -75,7 +75,7 @@ def test_nftables_flat(benchmark: Any) -> None:
     for services, figures in every.items():
         report(benchmark, "nftables flat, by netlink", services, figures)
     for figures in every.values():
-        holds(figures)
+        holds(figures, by_netlink=True)
     least, *_, most = [each["event, replaced"]["median, ms"][IN_KERNEL] for each in every.values()]
     assert most < MOST_RATIO * least
 
@@ -112,9 +112,14 @@ def measured(mode: str, option: str, services: int) -> dict[str, Any]:
     return found
 
 
-def holds(figures: dict[str, Any]) -> None:
-    """Fail unless an event is cheap and memory stays what it is."""
-    assert all(figures[name]["own CPU, ms"] < MOST_MS for name in CHANGES)
+def holds(figures: dict[str, Any], *, by_netlink: bool = False) -> None:
+    """Fail unless an event is cheap and memory stays what it is.
+
+    What svcnet writes by netlink the kernel carries out in svcnet's own time.
+    """
+    for name in CHANGES:
+        in_kernel = figures[name]["median, ms"]["write"] if by_netlink else 0
+        assert figures[name]["own CPU, ms"] - in_kernel < MOST_MS
     assert figures["MB in the end"] < MOST_GROWTH * figures["MB in the middle"]
 
 
